@@ -27,14 +27,14 @@ pub struct AuditRecord<'s> {
     pub strict_affinity: Option<bool>,
     /// Keys, those that are gone by the hash of their bytes; `None`: not all was read, and nothing is known to have
     /// changed.
-    pub keys: Option<Changes<Spelled<'s, KeyRow>, u128>>,
+    pub keys: Option<Changes<LazyRows<'s, KeyRow>, u128>>,
     /// Blocks that are new or were written.
     pub blocks: Vec<BlockRow>,
     /// Closed ones by row; opened ones with the row that they continue under other owner attributes: the same tuple.
-    pub allocations: Changes<Spelled<'s, (AllocationRow, Option<i64>)>, i64>,
+    pub allocations: Changes<LazyRows<'s, (AllocationRow, Option<i64>)>, i64>,
     /// All rows that are continued.
     pub continued: HashSet<i64>,
-    pub pods: Changes<Spelled<'s, PodRow>, i64>,
+    pub pods: Changes<LazyRows<'s, PodRow>, i64>,
     pub nodes: Changes<Vec<NodeRow>, i64>,
     /// Calico's names of nodes that are ours and were not known to be.
     pub new_ours: Vec<Foreign>,
@@ -64,15 +64,15 @@ pub struct Changes<O, C> {
 
 /// Rows that are made one by one when they are written: of a first audit they are hundreds of thousands, and what they say
 /// stands in the snapshot already.
-pub struct Spelled<'s, T> {
+pub struct LazyRows<'s, T> {
     rows: usize,
     row: Box<dyn Fn(usize) -> Option<T> + 's>,
 }
 
-impl<'s, T> Spelled<'s, T> {
+impl<'s, T> LazyRows<'s, T> {
     /// One row of each of these things; `spell` makes it.
-    pub fn of<P: Copy + 's>(things: Vec<P>, spell: impl Fn(P) -> Option<T> + 's) -> Spelled<'s, T> {
-        Spelled { rows: things.len(), row: Box::new(move |place| spell(*things.get(place)?)) }
+    pub fn of<P: Copy + 's>(things: Vec<P>, spell: impl Fn(P) -> Option<T> + 's) -> LazyRows<'s, T> {
+        LazyRows { rows: things.len(), row: Box::new(move |place| spell(*things.get(place)?)) }
     }
 
     /// Whether there is none.
@@ -86,15 +86,15 @@ impl<'s, T> Spelled<'s, T> {
     }
 }
 
-impl<T> Default for Spelled<'_, T> {
+impl<T> Default for LazyRows<'_, T> {
     fn default() -> Self {
-        Spelled { rows: 0, row: Box::new(|_| None) }
+        LazyRows { rows: 0, row: Box::new(|_| None) }
     }
 }
 
-impl<T> std::fmt::Debug for Spelled<'_, T> {
+impl<T> std::fmt::Debug for LazyRows<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Spelled({} rows)", self.rows)
+        write!(f, "LazyRows({} rows)", self.rows)
     }
 }
 

@@ -6,12 +6,12 @@ use super::diff::Diff;
 use super::seen;
 use crate::ledger::{Claim, Ledger, Standing};
 use crate::model::hash::{HashMap as QuickMap, HashSet as QuickSet};
-use crate::model::record::{Changes, Spelled};
+use crate::model::record::{Changes, LazyRows};
 use crate::model::row::{AllocationRow, NodeRow, PodRow};
 use crate::model::{Foreign, Input, KubeNode, Name};
 
 /// Rows of allocations, each with the row that it continues.
-type Opened<'l> = Spelled<'l, (AllocationRow, Option<i64>)>;
+type Opened<'l> = LazyRows<'l, (AllocationRow, Option<i64>)>;
 
 impl<'l> Diff<'l, '_> {
     /// Allocations that began and ended, and the rows that go on under other owners.
@@ -44,11 +44,11 @@ impl<'l> Diff<'l, '_> {
         closed.sort_unstable();
         let continued = continues.values().copied().collect();
         let row = move |place| Some((allocation_row(ledger, place)?, continues.get(&place).copied()));
-        (Changes { opened: Spelled::of(places, row), closed }, continued)
+        (Changes { opened: LazyRows::of(places, row), closed }, continued)
     }
 
     /// Pods' addresses that began and ended. A grade is known only when all that it is made from was read.
-    pub(super) fn pods(&self) -> Changes<Spelled<'l, PodRow>, i64> {
+    pub(super) fn pods(&self) -> Changes<LazyRows<'l, PodRow>, i64> {
         if !seen::are_pods_read(self.snapshot) {
             return Changes::default();
         }
@@ -70,7 +70,7 @@ impl<'l> Diff<'l, '_> {
             closed.sort_unstable();
         }
         let row = move |place: u32| pod_row(ledger, ledger.claims.get(place as usize)?);
-        Changes { opened: Spelled::of(places, row), closed }
+        Changes { opened: LazyRows::of(places, row), closed }
     }
 
     /// States of nodes that began and ended.

@@ -3,17 +3,17 @@
 use std::cmp::Ordering;
 
 use super::diff::Diff;
-use super::seen::{self, Recorded};
+use super::seen::{self, UnderKey};
 use crate::model::finding::hash128;
 use crate::model::hash::HashSet;
 use crate::model::keys::Keyed;
-use crate::model::record::{Changes, KeyRow, Spelled};
+use crate::model::record::{Changes, KeyRow, LazyRows};
 use crate::model::row::BlockRow;
 use crate::model::{Block, Meta, Names, PastKey};
 
 impl<'l> Diff<'l, '_> {
     /// Keys that are new, were written or are gone since the last audit that read them all.
-    pub(super) fn keys(&self) -> Option<Changes<Spelled<'l, KeyRow>, u128>> {
+    pub(super) fn keys(&self) -> Option<Changes<LazyRows<'l, KeyRow>, u128>> {
         seen::are_keys_read(self.snapshot).then_some(())?;
         let (keys, names, mut opened) = (&self.past.keys, &self.snapshot.names, Vec::new());
         let past = keys.by_hash();
@@ -33,12 +33,12 @@ impl<'l> Diff<'l, '_> {
         let closed = past.unmarked(&marks).map(|(hash, _)| hash).collect();
         drop((marks, new));
         sort(&mut opened, names);
-        let row = |recorded: Recorded<'l>| {
+        let row = |recorded: UnderKey<'l>| {
             let mut key = Vec::new();
             recorded.put_key(&mut key, names);
             Some(KeyRow { key, meta: recorded.meta() })
         };
-        Some(Changes { opened: Spelled::of(opened, row), closed })
+        Some(Changes { opened: LazyRows::of(opened, row), closed })
     }
 
     /// Blocks that are new or were written.
@@ -60,20 +60,20 @@ impl<'l> Diff<'l, '_> {
 
 /// In the order of the table, so that a first audit fills it from front to back. They come in runs, which are put behind each
 /// other first: so hardly a key is spelled for it.
-fn sort(keys: &mut [Recorded<'_>], names: &Names) {
+fn sort(keys: &mut [UnderKey<'_>], names: &Names) {
     keys.sort_by_key(|recorded| match recorded {
-        Recorded::Thing(Keyed::Block(_)) => 1,
-        Recorded::Thing(Keyed::Handle(_)) => 2,
-        Recorded::Thing(Keyed::CalicoNode(_)) => 4,
-        Recorded::Thing(Keyed::Endpoint(_)) => 5,
-        Recorded::Thing(_) => 3,
-        Recorded::Bad(_) => 0,
+        UnderKey::Thing(Keyed::Block(_)) => 1,
+        UnderKey::Thing(Keyed::Handle(_)) => 2,
+        UnderKey::Thing(Keyed::CalicoNode(_)) => 4,
+        UnderKey::Thing(Keyed::Endpoint(_)) => 5,
+        UnderKey::Thing(_) => 3,
+        UnderKey::Bad(_) => 0,
     });
-    let is_handle = |recorded: &Recorded<'_>| matches!(recorded, Recorded::Thing(Keyed::Handle(_)));
+    let is_handle = |recorded: &UnderKey<'_>| matches!(recorded, UnderKey::Thing(Keyed::Handle(_)));
     let handles = keys.iter().position(is_handle).zip(keys.iter().rposition(is_handle));
     if let Some(handles) = handles.and_then(|(first, last)| keys.get_mut(first..=last)) {
         handles.sort_by_cached_key(|recorded| match recorded {
-            Recorded::Thing(Keyed::Handle(handle)) => {
+            UnderKey::Thing(Keyed::Handle(handle)) => {
                 let begins = names.get(handle.id.tail).as_bytes().iter().take(8);
                 (handle.id.head, begins.fold(0, |all, byte| all << 8 | u64::from(*byte)))
             }
@@ -84,12 +84,12 @@ fn sort(keys: &mut [Recorded<'_>], names: &Names) {
 }
 
 /// The order of two keys' bytes.
-fn order(names: &Names, a: Recorded<'_>, b: Recorded<'_>) -> Ordering {
+fn order(names: &Names, a: UnderKey<'_>, b: UnderKey<'_>) -> Ordering {
     match (a, b) {
-        (Recorded::Thing(Keyed::Endpoint(a)), Recorded::Thing(Keyed::Endpoint(b))) if a.namespace == b.namespace => {
+        (UnderKey::Thing(Keyed::Endpoint(a)), UnderKey::Thing(Keyed::Endpoint(b))) if a.namespace == b.namespace => {
             a.name().order(b.name(), names)
         }
-        (Recorded::Thing(Keyed::Handle(a)), Recorded::Thing(Keyed::Handle(b)))
+        (UnderKey::Thing(Keyed::Handle(a)), UnderKey::Thing(Keyed::Handle(b)))
             if a.id.dotted && b.id.dotted && a.id.head == b.id.head && a.odd_id().or(b.odd_id()).is_none() =>
         {
             names.get(a.id.tail).cmp(names.get(b.id.tail))
@@ -100,5 +100,33 @@ fn order(names: &Names, a: Recorded<'_>, b: Recorded<'_>) -> Ordering {
             b.put_key(&mut other, names);
             one.cmp(&other)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    /// However they stood before.
+    #[test]
+    fn keys_are_in_the_order_of_their_bytes() {
+        let snapshot = Cluster::healthy().snapshot();
+        let mut keys = Vec::new();
+        seen::recorded_keys(&snapshot.names, &snapshot, |_| true, |_, _, recorded| keys.push(recorded));
+        let spelled = |recorded: &UnderKey<'_>| {
+            let mut key = Vec::new();
+            recorded.put_key(&mut key, &snapshot.names);
+            key
+        };
+        let mut wanted: Vec<Vec<u8>> = keys.iter().map(spelled).collect();
+        wanted.sort_unstable();
+        for turn in 0..keys.len() {
+            keys.rotate_left(turn);
+            sort(&mut keys, &snapshot.names);
+            assert_eq!(keys.iter().map(spelled).collect::<Vec<_>>(), wanted);
+            keys.reverse();
+        }
+        assert!(wanted.len() > 10, "{}", wanted.len());
     }
 }

@@ -96,17 +96,17 @@ pub(super) fn pod_address<'l>(ledger: &'l Ledger<'_>, claim: &Claim) -> Option<(
 
 /// What stands under a key that the history keeps.
 #[derive(Clone, Copy)]
-pub(super) enum Recorded<'g> {
+pub(super) enum UnderKey<'g> {
     Thing(Keyed<'g>),
     Bad(&'g BadValue),
 }
 
-impl Recorded<'_> {
+impl UnderKey<'_> {
     /// The bytes of its key, in the place of what `key` held.
     pub(super) fn put_key(self, key: &mut Vec<u8>, names: &Names) {
         match self {
-            Recorded::Thing(thing) => put_key(key, names, thing),
-            Recorded::Bad(bad) => {
+            UnderKey::Thing(thing) => put_key(key, names, thing),
+            UnderKey::Bad(bad) => {
                 key.clear();
                 key.extend_from_slice(&bad.key);
             }
@@ -116,8 +116,8 @@ impl Recorded<'_> {
     /// What is recorded of it.
     pub(super) fn meta(self) -> Meta {
         match self {
-            Recorded::Thing(thing) => thing.meta(),
-            Recorded::Bad(bad) => Meta { mod_revision: bad.mod_revision, ..Meta::default() },
+            UnderKey::Thing(thing) => thing.meta(),
+            UnderKey::Bad(bad) => Meta { mod_revision: bad.mod_revision, ..Meta::default() },
         }
     }
 }
@@ -128,11 +128,11 @@ pub(super) fn recorded_keys<'g>(
     names: &Names,
     read: &'g Gathering,
     wanted: impl Fn(&Meta) -> bool,
-    mut see: impl FnMut(&[u8], Meta, Recorded<'g>),
+    mut see: impl FnMut(&[u8], Meta, UnderKey<'g>),
 ) {
     let mut key = Vec::new();
-    let bad = read.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)).map(Recorded::Bad);
-    for recorded in keyed(read).map(|(thing, _)| Recorded::Thing(thing)).chain(bad) {
+    let bad = read.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)).map(UnderKey::Bad);
+    for recorded in keyed(read).map(|(thing, _)| UnderKey::Thing(thing)).chain(bad) {
         let meta = recorded.meta();
         if wanted(&meta) {
             recorded.put_key(&mut key, names);
