@@ -3,7 +3,9 @@
 //! The history, the checks and the plans name keys too, so the spelling stands here; what a key *says* is read
 //! in `decode`. Keys are built canonically, as Calico's own reads and writes build them (domain facts, section 1).
 
-use super::{Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HostEndpoint, HostKind, Names, Pool, Reservation};
+use super::{
+    Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HostEndpoint, HostKind, Meta, Names, Pool, Reservation,
+};
 
 /// Blocks: `ipv4/block/10.65.0.0-26` follows.
 pub const BLOCKS: &str = "/calico/ipam/v2/assignment/";
@@ -84,6 +86,22 @@ pub enum Keyed<'a> {
     HostEndpoint(&'a HostEndpoint),
 }
 
+impl Keyed<'_> {
+    /// Revisions of its key.
+    pub fn meta(self) -> Meta {
+        match self {
+            Keyed::Block(block) => block.meta,
+            Keyed::Handle(handle) => handle.meta(),
+            Keyed::Affinity(affinity) => affinity.meta,
+            Keyed::Endpoint(endpoint) => endpoint.meta(),
+            Keyed::CalicoNode(node) => node.meta,
+            Keyed::Pool(pool) => pool.meta,
+            Keyed::Reservation(reservation) => reservation.meta,
+            Keyed::HostEndpoint(endpoint) => endpoint.meta,
+        }
+    }
+}
+
 macro_rules! keyed_from {
     ($($kind:ident),*) => {
         $(impl<'a> From<&'a $kind> for Keyed<'a> {
@@ -121,7 +139,7 @@ pub fn put_key<'a>(key: &mut Vec<u8>, names: &Names, thing: impl Into<Keyed<'a>>
         }
         Keyed::Endpoint(e) => {
             put(&[ENDPOINTS, names.get(e.namespace), "/"]);
-            key.extend(e.name().bytes(names));
+            e.name().put(names, key);
         }
         Keyed::CalicoNode(node) => put(&[NODES, names.get(node.name)]),
         Keyed::Pool(pool) => put(&[POOLS, names.get(pool.name)]),

@@ -3,6 +3,7 @@
 //! Made from a snapshot, its ledger, the findings and the [`Past`] that they were held against; written
 //! in one transaction. What stands in the history already is not repeated here.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::row::{AllocationRow, BlockRow, CapacityRow, FindingRow, NodeRow, PodRow};
@@ -12,7 +13,7 @@ pub use super::past::ClusterKey;
 
 /// Everything that is written of one audit.
 #[derive(Debug)]
-pub struct AuditRecord {
+pub struct AuditRecord<'s> {
     /// What it was made with: it adds to this past, and to no other.
     pub past: Past,
     pub header: Header,
@@ -26,13 +27,15 @@ pub struct AuditRecord {
     pub strict_affinity: Option<bool>,
     /// Keys, those that are gone by the hash of their bytes; `None`: not all was read, and nothing is known to have
     /// changed.
-    pub keys: Option<Changes<KeyRow, u128>>,
+    pub keys: Option<Changes<LazyRows<'s, KeyRow>, u128>>,
     /// Blocks that are new or were written.
     pub blocks: Vec<BlockRow>,
     /// Closed ones by row; opened ones with the row that they continue under other owner attributes: the same tuple.
-    pub allocations: Changes<(AllocationRow, Option<i64>), i64>,
-    pub pods: Changes<PodRow, i64>,
-    pub nodes: Changes<NodeRow, i64>,
+    pub allocations: Changes<LazyRows<'s, (AllocationRow, Option<i64>)>, i64>,
+    /// All rows that are continued.
+    pub continued: HashSet<i64>,
+    pub pods: Changes<LazyRows<'s, PodRow>, i64>,
+    pub nodes: Changes<Vec<NodeRow>, i64>,
     /// Calico's names of nodes that are ours and were not known to be.
     pub new_ours: Vec<Foreign>,
     /// Former names of our machines that were not known to be.
@@ -51,16 +54,47 @@ pub struct AuditRecord {
 }
 
 /// What began and what ended.
-#[derive(Clone, Debug)]
-pub struct Changes<T, C> {
-    pub opened: Vec<T>,
+#[derive(Clone, Debug, Default)]
+pub struct Changes<O, C> {
+    /// The rows that begin.
+    pub opened: O,
     /// What names a row that ended.
     pub closed: Vec<C>,
 }
 
-impl<T, C> Default for Changes<T, C> {
-    fn default() -> Changes<T, C> {
-        Changes { opened: Vec::new(), closed: Vec::new() }
+/// Rows that are made one by one when they are written: of a first audit they are hundreds of thousands, and what they say
+/// stands in the snapshot already.
+pub struct LazyRows<'s, T> {
+    rows: usize,
+    row: Box<dyn Fn(usize) -> Option<T> + 's>,
+}
+
+impl<'s, T> LazyRows<'s, T> {
+    /// One row of each of these things; `spell` makes it.
+    pub fn of<P: Copy + 's>(things: Vec<P>, spell: impl Fn(P) -> Option<T> + 's) -> LazyRows<'s, T> {
+        LazyRows { rows: things.len(), row: Box::new(move |place| spell(*things.get(place)?)) }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The rows, each made when it is asked for.
+    pub fn iter(&self) -> impl Iterator<Item = T> {
+        (0..self.rows).filter_map(|place| (self.row)(place))
+    }
+}
+
+impl<T> Default for LazyRows<'_, T> {
+    fn default() -> Self {
+        LazyRows { rows: 0, row: Box::new(|_| None) }
+    }
+}
+
+impl<T> std::fmt::Debug for LazyRows<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LazyRows({} rows)", self.rows)
     }
 }
 

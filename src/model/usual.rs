@@ -99,6 +99,20 @@ impl EndpointKey {
         text
     }
 
+    /// Its text behind what `text` holds.
+    pub fn put(self, names: &Names, text: &mut Vec<u8>) {
+        for (part, doubled) in self.parts(names) {
+            let mut rest = part.as_bytes();
+            while let Some(dash) = rest.iter().position(|byte| doubled && *byte == b'-') {
+                let (before, behind) = rest.split_at(dash + 1);
+                text.extend_from_slice(before);
+                text.push(b'-');
+                rest = behind;
+            }
+            text.extend_from_slice(rest);
+        }
+    }
+
     /// The name in the table, of what is not in the usual form.
     pub fn other(self) -> Option<Name> {
         if let EndpointKey::Other(name) = self { Some(name) } else { None }

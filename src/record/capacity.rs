@@ -7,7 +7,7 @@ use crate::ledger::capacity;
 use crate::model::row::{CapacityRow, PoolNumbers};
 use crate::model::{Addr, Foreign, Input, KeptFinding, State};
 
-impl Diff<'_> {
+impl Diff<'_, '_> {
     /// Pools whose capacity changed, and those that are no more.
     pub(super) fn capacity(&self, findings: &[KeptFinding]) -> Vec<CapacityRow> {
         if !self.complete(&[Input::Blocks, Input::Pools]) {

@@ -23,13 +23,13 @@ pub struct AuditCourse {
 }
 
 /// What is compared.
-pub(super) struct Diff<'a> {
-    pub(super) ledger: &'a Ledger<'a>,
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) past: &'a Past,
+pub(super) struct Diff<'l, 'p> {
+    pub(super) ledger: &'l Ledger<'l>,
+    pub(super) snapshot: &'l Snapshot,
+    pub(super) past: &'p Past,
 }
 
-impl Diff<'_> {
+impl Diff<'_, '_> {
     /// Whether all of these inputs were read.
     pub(super) fn complete(&self, inputs: &[Input]) -> bool {
         inputs.iter().all(|&input| self.snapshot.coverage.complete(input))

@@ -61,7 +61,7 @@ pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingE
 }
 
 /// Open findings that this audit did not see though their checks ran.
-pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &AuditCourse) -> Vec<Unseen> {
+pub(super) fn unseen(diff: &Diff<'_, '_>, outcome: &Outcome, course: &AuditCourse) -> Vec<Unseen> {
     let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(|finding| identity(finding)).collect();
     let skipped: HashSet<Code> = outcome.not_run().map(|s| s.code).collect();
     let (last, scope) = (&diff.past.last, Term::Known(diff.ledger.scope.sharing()));
@@ -94,7 +94,7 @@ fn node_of(subject: &str) -> &str {
 }
 
 /// Whether all these inputs were read, and nothing undecodable hides the whole of one.
-fn is_read(diff: &Diff<'_>, needs: Needs) -> bool {
+fn is_read(diff: &Diff<'_, '_>, needs: Needs) -> bool {
     let read = |input: Input| diff.complete(&[input]) && !diff.ledger.dark.all(input);
     needs.inputs().filter(|input| *input != Input::History).all(read)
 }

@@ -4,90 +4,77 @@ use std::collections::HashSet;
 
 use super::diff::Diff;
 use super::seen;
-use crate::ledger::Standing;
-use crate::model::hash::HashSet as QuickSet;
-use crate::model::record::Changes;
+use crate::ledger::{Claim, Ledger, Standing};
+use crate::model::hash::{HashMap as QuickMap, HashSet as QuickSet};
+use crate::model::record::{Changes, LazyRows};
 use crate::model::row::{AllocationRow, NodeRow, PodRow};
 use crate::model::{Foreign, Input, KubeNode, Name};
 
-impl Diff<'_> {
-    /// Allocations that began and ended.
-    pub(super) fn allocations(&self) -> Changes<(AllocationRow, Option<i64>), i64> {
-        let mut changes = Changes::default();
+/// Rows of allocations, each with the row that it continues.
+type Opened<'l> = LazyRows<'l, (AllocationRow, Option<i64>)>;
+
+impl<'l> Diff<'l, '_> {
+    /// Allocations that began and ended, and the rows that go on under other owners.
+    pub(super) fn allocations(&self) -> (Changes<Opened<'l>, i64>, HashSet<i64>) {
+        let (ledger, mut closed, mut places) = (self.ledger, Vec::new(), Vec::new());
+        let mut continues = QuickMap::<u32, i64>::new();
         let rows = &self.past.allocations.rows;
         let open = rows.table();
         let (mut marks, mut new) = (open.marks(), QuickSet::<u128>::new());
-        for allocation in self.ledger.allocations.iter().filter(|allocation| rows.covers(allocation.address)) {
-            let index = self.ledger.tuple_index_of(allocation);
+        let covered = ledger.allocations.iter().zip(0u32..).filter(|(allocation, _)| rows.covers(allocation.address));
+        for (allocation, place) in covered {
+            let index = ledger.tuple_index_of(allocation);
             let known = open.find(index);
             if !known.map_or_else(|| new.insert(index), |(bucket, _)| marks.mark(bucket)) {
                 continue;
             }
-            let more = seen::more(self.ledger, allocation);
-            let owner = seen::owned_by(self.ledger, allocation, more.as_deref());
-            let known = known.map(|(_, known)| known);
-            if known.is_some_and(|k| k.owner == owner.hash()) {
-                continue;
+            if let Some((_, known)) = known {
+                let more = seen::more(ledger, allocation);
+                if known.owner == seen::owned_by(ledger, allocation, more.as_deref()).hash() {
+                    continue;
+                }
+                closed.push(known.row);
+                continues.insert(place, known.row);
             }
-            changes.closed.extend(known.map(|k| k.row));
-            let given = |text: Option<&str>| text.map(Foreign::from);
-            let tuple = self.ledger.tuple_of(allocation);
-            let row = AllocationRow {
-                address: tuple.address,
-                block: owner.block,
-                block_create_revision: tuple.block_create_revision,
-                sequence: tuple.sequence,
-                handle: tuple.handle.map(Foreign::from),
-                used_for: allocation.used_for.into(),
-                node: given(owner.node),
-                namespace: given(owner.namespace),
-                pod: given(owner.pod),
-                allocated: owner.allocated,
-                more: given(owner.more),
-                changes: None,
-            };
-            changes.opened.push((row, known.map(|k| k.row)));
+            places.push(place);
         }
         if self.complete(&[Input::Blocks]) && !self.is_apart() {
-            changes.closed.extend(open.unmarked(&marks).map(|(_, gone)| gone.row));
+            closed.extend(open.unmarked(&marks).map(|(_, gone)| gone.row));
         }
-        changes.closed.sort_unstable();
-        changes
+        closed.sort_unstable();
+        let continued = continues.values().copied().collect();
+        let row = move |place| Some((allocation_row(ledger, place)?, continues.get(&place).copied()));
+        (Changes { opened: LazyRows::of(places, row), closed }, continued)
     }
 
     /// Pods' addresses that began and ended. A grade is known only when all that it is made from was read.
-    pub(super) fn pods(&self) -> Changes<PodRow, i64> {
-        let mut changes = Changes::default();
+    pub(super) fn pods(&self) -> Changes<LazyRows<'l, PodRow>, i64> {
         if !seen::are_pods_read(self.snapshot) {
-            return changes;
+            return Changes::default();
         }
+        let (ledger, mut closed, mut places) = (self.ledger, Vec::new(), Vec::new());
         let rows = &self.past.last.pods;
         let open = rows.table();
         let (mut marks, mut new) = (open.marks(), QuickSet::<u128>::new());
-        for (at, pod, grade) in seen::pod_addresses(self.ledger).filter(|(at, ..)| rows.covers(at.address)) {
+        for (place, claim) in (0u32..).zip(&ledger.claims).filter(|(_, claim)| rows.covers(claim.address)) {
+            let Some((at, ..)) = seen::pod_address(ledger, claim) else { continue };
             let index = at.index();
             if let Some((bucket, _)) = open.find(index) {
                 marks.mark(bucket);
             } else if new.insert(index) {
-                changes.opened.push(PodRow {
-                    address: at.address,
-                    uid: pod.uid.text(&self.snapshot.names).into(),
-                    namespace: at.namespace.into(),
-                    pod: at.pod.into(),
-                    node: at.node.into(),
-                    grade: grade.into(),
-                });
+                places.push(place);
             }
         }
         if !self.is_apart() {
-            changes.closed = open.unmarked(&marks).map(|(_, row)| *row).collect();
-            changes.closed.sort_unstable();
+            closed = open.unmarked(&marks).map(|(_, row)| *row).collect();
+            closed.sort_unstable();
         }
-        changes
+        let row = move |place: u32| pod_row(ledger, ledger.claims.get(place as usize)?);
+        Changes { opened: LazyRows::of(places, row), closed }
     }
 
     /// States of nodes that began and ended.
-    pub(super) fn nodes(&self) -> Changes<NodeRow, i64> {
+    pub(super) fn nodes(&self) -> Changes<Vec<NodeRow>, i64> {
         let mut changes = Changes::default();
         if !self.complete(&[Input::CalicoNodes, Input::KubeNodes]) {
             return changes;
@@ -197,6 +184,42 @@ fn sorted<'t>(names: impl Iterator<Item = &'t str>) -> Vec<Foreign> {
     let mut names: Vec<Foreign> = names.map(Foreign::from).collect();
     names.sort_unstable();
     names
+}
+
+/// The row of the allocation at this place of the ledger.
+fn allocation_row(ledger: &Ledger<'_>, place: u32) -> Option<AllocationRow> {
+    let allocation = ledger.allocations.get(place as usize)?;
+    let more = seen::more(ledger, allocation);
+    let owner = seen::owned_by(ledger, allocation, more.as_deref());
+    let given = |text: Option<&str>| text.map(Foreign::from);
+    let tuple = ledger.tuple_of(allocation);
+    Some(AllocationRow {
+        address: tuple.address,
+        block: owner.block,
+        block_create_revision: tuple.block_create_revision,
+        sequence: tuple.sequence,
+        handle: tuple.handle.map(Foreign::from),
+        used_for: allocation.used_for.into(),
+        node: given(owner.node),
+        namespace: given(owner.namespace),
+        pod: given(owner.pod),
+        allocated: owner.allocated,
+        more: given(owner.more),
+        changes: None,
+    })
+}
+
+/// The row of a pod's address that it says itself.
+fn pod_row(ledger: &Ledger<'_>, claim: &Claim) -> Option<PodRow> {
+    let (at, pod, grade) = seen::pod_address(ledger, claim)?;
+    Some(PodRow {
+        address: at.address,
+        uid: pod.uid.text(&ledger.snapshot.names).into(),
+        namespace: at.namespace.into(),
+        pod: at.pod.into(),
+        node: at.node.into(),
+        grade: grade.into(),
+    })
 }
 
 /// Each address once: Calico names one of a node in several places.

@@ -47,9 +47,10 @@ pub fn failure(snapshot: &Snapshot) -> Option<Foreign> {
 }
 
 /// What is written of an audit. The past that it is held against goes with it, so no second record can be made of it.
-pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &AuditCourse) -> AuditRecord {
+pub fn of<'l>(ledger: &'l Ledger<'_>, outcome: &Outcome, past: Past, course: &AuditCourse) -> AuditRecord<'l> {
     let snapshot = ledger.snapshot;
     let diff = Diff { ledger, snapshot, past: &past };
+    let (allocations, continued) = diff.allocations();
     let config = diff.complete(&[Input::Config]) && !snapshot.is_undecodable_under(crate::model::keys::IPAM_CONFIG);
     AuditRecord {
         header: header(ledger, outcome, course),
@@ -59,7 +60,8 @@ pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &AuditCour
         strict_affinity: config.then_some(snapshot.ipam_config.strict_affinity),
         keys: diff.keys(),
         blocks: diff.blocks(),
-        allocations: diff.allocations(),
+        allocations,
+        continued,
         pods: diff.pods(),
         nodes: diff.nodes(),
         new_ours: diff.new_ours(),

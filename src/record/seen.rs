@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use crate::checks::datastore::datastore_went_back::keyed;
-use crate::ledger::{Allocation, Claimant, Ledger, Via};
+use crate::ledger::{Allocation, Claim, Claimant, Ledger, Via};
 use crate::model::finding::hash128;
 use crate::model::hash::HashSet;
 use crate::model::index::{OwnedBy, PodAddress};
-use crate::model::keys::put_key;
+use crate::model::keys::{Keyed, put_key};
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::prints::{KeysPrint, KeysRead, Prints, RangePrints, Touched, print_of};
 use crate::model::snapshot::Dark;
-use crate::model::{Addr, Gathering, Grade, Input, Meta, Name, Names, Owner, Pod, Snapshot, Uid};
+use crate::model::{Addr, BadValue, Gathering, Grade, Input, Meta, Name, Names, Owner, Pod, Snapshot, Uid};
 
 /// What the grade of a pod's address is made from.
 const OF_PODS: [Input; 4] = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes];
@@ -71,43 +71,72 @@ pub(super) fn more(ledger: &Ledger<'_>, a: &Allocation) -> Option<String> {
 
 /// The addresses that pods say they have, sorted.
 pub(super) fn pod_addresses<'l>(ledger: &'l Ledger<'_>) -> impl Iterator<Item = (PodAddress<'l>, &'l Pod, Grade)> {
-    let snapshot = ledger.snapshot;
-    ledger.claims.iter().filter(|claim| claim.via == Via::Object).filter_map(move |claim| {
-        let Claimant::Pod(index) = claim.by else { return None };
-        let pod = snapshot.pods.get(index as usize)?;
-        let uid: &[u8] = match &pod.uid {
-            Uid::Uuid(bytes) => bytes,
-            Uid::Other(name) => snapshot.text(*name).as_bytes(),
-        };
-        let address = PodAddress {
-            address: claim.address,
-            uid,
-            namespace: snapshot.text(pod.namespace),
-            pod: snapshot.text(pod.name),
-            node: snapshot.text(pod.node),
-            grade: claim.grade.word(),
-        };
-        Some((address, pod, claim.grade))
-    })
+    ledger.claims.iter().filter_map(|claim| pod_address(ledger, claim))
 }
 
-/// Every key that the history keeps and that is wanted, by what etcd says of it; with what is recorded of it. The bytes are
-/// those of one buffer.
-pub(super) fn recorded_keys(
+/// The address of a claim, where it is a pod's own word.
+pub(super) fn pod_address<'l>(ledger: &'l Ledger<'_>, claim: &Claim) -> Option<(PodAddress<'l>, &'l Pod, Grade)> {
+    let snapshot = ledger.snapshot;
+    let (Via::Object, Claimant::Pod(index)) = (claim.via, claim.by) else { return None };
+    let pod = snapshot.pods.get(index as usize)?;
+    let uid: &[u8] = match &pod.uid {
+        Uid::Uuid(bytes) => bytes,
+        Uid::Other(name) => snapshot.text(*name).as_bytes(),
+    };
+    let address = PodAddress {
+        address: claim.address,
+        uid,
+        namespace: snapshot.text(pod.namespace),
+        pod: snapshot.text(pod.name),
+        node: snapshot.text(pod.node),
+        grade: claim.grade.word(),
+    };
+    Some((address, pod, claim.grade))
+}
+
+/// What stands under a key that the history keeps.
+#[derive(Clone, Copy)]
+pub(super) enum UnderKey<'g> {
+    Thing(Keyed<'g>),
+    Bad(&'g BadValue),
+}
+
+impl UnderKey<'_> {
+    /// The bytes of its key, in the place of what `key` held.
+    pub(super) fn put_key(self, key: &mut Vec<u8>, names: &Names) {
+        match self {
+            UnderKey::Thing(thing) => put_key(key, names, thing),
+            UnderKey::Bad(bad) => {
+                key.clear();
+                key.extend_from_slice(&bad.key);
+            }
+        }
+    }
+
+    /// What is recorded of it.
+    pub(super) fn meta(self) -> Meta {
+        match self {
+            UnderKey::Thing(thing) => thing.meta(),
+            UnderKey::Bad(bad) => Meta { mod_revision: bad.mod_revision, ..Meta::default() },
+        }
+    }
+}
+
+/// Every key that the history keeps and that is wanted, by what etcd says of it; with what is recorded of it, and what stands
+/// there. The bytes are those of one buffer.
+pub(super) fn recorded_keys<'g>(
     names: &Names,
-    read: &Gathering,
+    read: &'g Gathering,
     wanted: impl Fn(&Meta) -> bool,
-    mut see: impl FnMut(&[u8], Meta),
+    mut see: impl FnMut(&[u8], Meta, UnderKey<'g>),
 ) {
     let mut key = Vec::new();
-    keyed(read).filter(|(_, meta)| wanted(meta)).for_each(|(thing, meta)| {
-        put_key(&mut key, names, thing);
-        see(&key, meta);
-    });
-    for bad in read.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
-        let meta = Meta { mod_revision: bad.mod_revision, ..Meta::default() };
+    let bad = read.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)).map(UnderKey::Bad);
+    for recorded in keyed(read).map(|(thing, _)| UnderKey::Thing(thing)).chain(bad) {
+        let meta = recorded.meta();
         if wanted(&meta) {
-            see(&bad.key, meta);
+            recorded.put_key(&mut key, names);
+            see(&key, meta, recorded);
         }
     }
 }
@@ -126,7 +155,7 @@ pub fn keys_read(snapshot: &Gathering, touched: &[Vec<u8>]) -> Option<KeysRead> 
         &snapshot.names,
         snapshot,
         |_| true,
-        |key, meta| {
+        |key, meta, _| {
             let hash = hash128(key);
             read.all.add(hash, meta.into());
             if touched.contains(&hash) {
@@ -148,9 +177,9 @@ pub fn keys_changed(
     revisions: HashSet<i64>,
 ) -> KeysRead {
     let (mut gone, mut come) = (KeysPrint::default(), KeysPrint::default());
-    recorded_keys(&snapshot.names, removed, |_| true, |key, meta| gone.add(hash128(key), meta.into()));
+    recorded_keys(&snapshot.names, removed, |_| true, |key, meta, _| gone.add(hash128(key), meta.into()));
     let may_be_touched = |meta: &Meta| revisions.contains(&meta.mod_revision);
-    recorded_keys(&snapshot.names, snapshot, may_be_touched, |key, meta| {
+    recorded_keys(&snapshot.names, snapshot, may_be_touched, |key, meta, _| {
         if touched.contains(key) {
             come.add(hash128(key), meta.into());
         }

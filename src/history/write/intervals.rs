@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::AuditWriter;
 use crate::history::column::{address_bytes, cidr, some_bits};
@@ -20,13 +20,18 @@ impl AuditWriter<'_> {
         }
         let before = self.looked(&[Input::Blocks])?;
         self.close_allocations(&written, before)?;
-        let blocks = self.blocks()?;
-        for (row, continues) in &record.allocations.opened {
+        let (blocks, tx) = (self.blocks()?, self.tx);
+        let mut insert = tx.write(
+            "INSERT INTO allocation (pair, address, owner, block, block_create_revision, sequence, handle, use, node, namespace, \
+             pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )?;
+        for (row, continues) in record.allocations.opened.iter() {
             let block = match blocks.get(&row.block) {
                 Some(id) => *id,
                 None => self.block_id(row.block)?,
             };
-            self.open_allocation(row, *continues, block, before)?;
+            self.open_allocation(&mut insert, &row, continues, (block, before))?;
         }
         Ok(())
     }
@@ -35,8 +40,6 @@ impl AuditWriter<'_> {
     /// between the two audits bounds how often the address changed hands.
     fn close_allocations(&mut self, written: &HashMap<Cidr, &BlockRow>, before: i64) -> rusqlite::Result<()> {
         let record = self.record;
-        let continued: std::collections::HashSet<i64> =
-            record.allocations.opened.iter().filter_map(|(_, continues)| *continues).collect();
         let mut select = self.tx.prepare_cached(
             "SELECT b.cidr, b.create_revision, b.version FROM allocation a JOIN block b ON b.id = a.block WHERE a.id = ?1",
         )?;
@@ -47,7 +50,7 @@ impl AuditWriter<'_> {
             let block = |row: &Row<'_>| Ok((cidr(row, 0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
             let (cidr, created, version) = select.query_row([row], block)?;
             let hidden = record.dark.all_blocks || record.dark.ranges.iter().any(|range| range.overlaps(cidr));
-            if hidden && !continued.contains(row) {
+            if hidden && !record.continued.contains(row) {
                 continue;
             }
             let now = written.get(&cidr).filter(|b| b.create_revision == created && created != 0);
@@ -107,22 +110,23 @@ impl AuditWriter<'_> {
 
     fn open_allocation(
         &mut self,
+        insert: &mut CachedStatement<'_>,
         row: &AllocationRow,
         continues: Option<i64>,
-        block: i64,
-        before: i64,
+        (block, before): (i64, i64),
     ) -> rusqlite::Result<()> {
         let used_for = self.names.id(row.used_for.raw())?;
         let (node, namespace) = (self.names.some(row.node.as_ref())?, self.names.some(row.namespace.as_ref())?);
         // The same tuple under other owner attributes is known for as long as before.
-        let what = "SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1";
-        let since: Vec<(i64, i64)> = self.tx.rows(what, [continues], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (since, since_at) = since.first().copied().unwrap_or((self.audit, self.now.0));
-        let mut insert = self.tx.write(
-            "INSERT INTO allocation (pair, address, owner, block, block_create_revision, sequence, handle, use, node, namespace, \
-             pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        )?;
+        let (since, since_at) = match continues {
+            Some(before) => {
+                let mut select =
+                    self.tx.prepare_cached("SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1")?;
+                let since = select.query_row([before], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+                since.unwrap_or((self.audit, self.now.0))
+            }
+            None => (self.audit, self.now.0),
+        };
         insert.execute(params![
             self.pair,
             address_bytes(row.address),
@@ -152,13 +156,14 @@ impl AuditWriter<'_> {
         }
         let before = self.looked(&[Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes])?;
         self.close("pod_address", &record.pods.closed, before)?;
-        for row in &record.pods.opened {
+        let tx = self.tx;
+        let mut insert = tx.write(
+            "INSERT INTO pod_address (pair, address, uid, namespace, pod, node, grade, not_seen_before, first_seen) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        for row in record.pods.opened.iter() {
             let [namespace, node, grade] = [row.namespace.raw(), row.node.raw(), row.grade.raw()];
             let (namespace, node, grade) = (self.names.id(namespace)?, self.names.id(node)?, self.names.id(grade)?);
-            let mut insert = self.tx.write(
-                "INSERT INTO pod_address (pair, address, uid, namespace, pod, node, grade, not_seen_before, first_seen) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?;
             let uuid = kube::uuid(row.uid.raw());
             let uid: &dyn rusqlite::ToSql = match &uuid {
                 Some(bytes) => bytes,

@@ -65,7 +65,7 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// A file that cannot be written, a full disk: then nothing of it is there.
-    pub fn record(self, record: AuditRecord) -> Result<Result<Recorded, Stale<'a>>, Error> {
+    pub fn record(self, record: AuditRecord<'_>) -> Result<Result<Recorded, Stale<'a>>, Error> {
         let failed = self.tx.failed("write the audit into the history");
         let last = &record.past.last;
         if self.last_of(&last.key).map_err(&failed)? != last.audit {
@@ -89,7 +89,7 @@ impl<'a> Writing<'a> {
 /// The audit being written.
 struct AuditWriter<'a> {
     tx: &'a WriteTx<'a>,
-    record: &'a AuditRecord,
+    record: &'a AuditRecord<'a>,
     names: NameTable<'a>,
     pair: i64,
     /// Nobody can say which Kubernetes cluster it is: nothing is closed.
@@ -104,7 +104,7 @@ struct AuditWriter<'a> {
 }
 
 impl<'a> AuditWriter<'a> {
-    fn begin(tx: &'a WriteTx<'a>, record: &'a AuditRecord) -> rusqlite::Result<AuditWriter<'a>> {
+    fn begin(tx: &'a WriteTx<'a>, record: &'a AuditRecord<'a>) -> rusqlite::Result<AuditWriter<'a>> {
         let pair = pair::find_or_make(tx, &record.past.last.key)?;
         let number = |what: &str| tx.query_row(what, [pair], |row| row.get::<_, i64>(0));
         let before = number("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1")?;
@@ -280,7 +280,7 @@ impl<'a> AuditWriter<'a> {
              ON CONFLICT (pair, key) DO UPDATE SET create_revision = excluded.create_revision, \
              mod_revision = excluded.mod_revision, version = excluded.version, value_hash = excluded.value_hash",
         )?;
-        for row in &changes.opened {
+        for row in changes.opened.iter() {
             let Meta { create_revision, mod_revision, version, value_hash } = row.meta;
             let hash = value_hash as i64;
             statement.execute(params![self.pair, row.key, create_revision, mod_revision, version, hash])?;

@@ -1,11 +1,10 @@
 //! Texts that stand in many rows, each once in the file.
 
-use std::collections::HashMap;
-
 use rusqlite::OptionalExtension;
 
 use crate::history::tx::WriteTx;
 use crate::model::Foreign;
+use crate::model::hash::HashMap;
 
 /// Texts and their numbers, those that this audit needs.
 pub(super) struct NameTable<'a> {

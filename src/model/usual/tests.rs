@@ -102,6 +102,9 @@ proptest! {
         };
         prop_assert_eq!(fields.name.text(&names), texts.name.clone());
         prop_assert!(fields.name.bytes(&names).eq(texts.name.bytes()));
+        let mut spelled = b"/".to_vec();
+        fields.name.put(&names, &mut spelled);
+        prop_assert_eq!(spelled, format!("/{}", texts.name).into_bytes());
         prop_assert_eq!(fields.interface.text(&names), texts.interface.clone());
         prop_assert_eq!(Interface::find(&names, &texts.interface), Some(fields.interface));
         prop_assert_eq!(fields.interface.is_none(), texts.interface.is_empty());
