@@ -184,16 +184,18 @@ fn surges(world: &World<'_>) -> Vec<Surge> {
 /// The result of one gate.
 type Gate = Result<(), Objection>;
 
-/// Everything that forbids the run. etcd's alarms first, since nothing else matters then.
+/// Everything that forbids the run. etcd's alarms first, since nothing else matters then; then what was not read, which much
+/// of the rest follows from.
 pub fn refusals(all: &Conditions) -> Vec<Refusal> {
     let gates = [
         alarms(&all.alarms),
+        // The cause of much that follows.
+        inputs(&all.inputs),
         all.unpaired.clone().map_or(Ok(()), |why| Err(Objection::Unpaired(why.into()))),
         if all.scope_known { Ok(()) } else { Err(Objection::NodesUnread) },
         all.nameless.clone().map_or(Ok(()), |why| Err(Objection::Nameless(why))),
         // The datastore was not restored or replaced since it was observed: that voids all observations.
         all.fork.clone().map_or(Ok(()), |how| Err(Objection::Forked(how))),
-        inputs(&all.inputs),
         // A value that does not decode may hide a holder; an allocation that leads nowhere may be anybody's.
         first(&all.bad_values, Objection::Undecoded),
         first(&all.broken_blocks, Objection::LeadsNowhere),

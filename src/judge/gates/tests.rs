@@ -58,14 +58,14 @@ fn all_gates_open_let_the_run_through_and_each_closed_one_is_told() {
         surges: None,
         ..good()
     };
-    // The alarm is said before everything else.
+    // The alarm is said before everything else, then what was not read: other reasons follow from it.
     let all = [
         Objection::Alarm(alarm("NOSPACE")),
+        Objection::InputMissing(Input::Pods, InputState::Forbidden, Foreign::default()),
         Objection::Unpaired("x".into()),
         Objection::NodesUnread,
         Objection::Nameless(Nameless::NoGuid),
         Objection::Forked(Fork::OtherCluster),
-        Objection::InputMissing(Input::Pods, InputState::Forbidden, Foreign::default()),
         Objection::Undecoded("/calico/x".into(), 0),
         Objection::LeadsNowhere("10.65.0.0/26".into(), 0),
         Objection::ClockBehind { ours: at(0), last_audit: at(1000) },
