@@ -256,7 +256,10 @@ fn a_locked_datastore_is_looked_at_before_it_is_unlocked() {
     // Before what is worse by its severity: nothing of that can be repaired.
     assert!(told[0].starts_with("critical datastore locked guid-1 (IPA902): "), "{told:?}");
     assert!(told[1].starts_with("critical unallocated address in use 10.65.0.1 (IPA120): "), "{told:?}");
-    assert!(told[1].contains(". Then restart ") && !told[1].contains("nlock the datastore"), "{told:?}");
+    assert!(
+        told[1].contains(". Once it is unlocked: restart ") && !told[1].contains("nlock the datastore"),
+        "{told:?}"
+    );
     let look = " | calicoctl get clusterinformation default -o yaml";
     assert!(told[0].ends_with(look) && !told[1].contains(" | "), "{told:?}");
 }

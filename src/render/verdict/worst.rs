@@ -241,7 +241,10 @@ impl Alike<'_> {
         // That it has to be unlocked first was said already.
         let is_locked = view.findings.iter().any(|f| f.code == datastore_locked::CHECK.code);
         let then = is_locked.then(|| datastore_locked::once_unlocked(&finding.advice)).flatten();
-        then.map_or_else(|| advice(finding), |then| format!(" Then {}.", then.raw().trim_end_matches('.')))
+        then.map_or_else(
+            || advice(finding),
+            |then| format!(" Once it is unlocked: {}.", then.raw().trim_end_matches('.')),
+        )
     }
 
     /// Whether many of it go at once, by code.
