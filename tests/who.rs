@@ -52,7 +52,7 @@ fn the_incident_is_answered_in_the_first_line() {
     for word in [
         "IPA101 duplicate-pod-address  192.168.91.33",
         "adqsdxadc/store-mysql-0",
-        "kubectl -n bdadservicexadc delete pod grafana-1932004613-auazz",
+        "kubectl -n bdadservicexadc delete pod adqsd-meeting-web-1739418049-g6qes grafana-1932004613-auazz\n",
         "calicoctl ipam show --ip=192.168.91.33",
         "ip neigh show 192.168.91.33",
     ] {

@@ -27,7 +27,7 @@ const NODE: &str = "a release is let through when its node is Ready again, or kn
 const GONE: &str = "a release is let through when its node is known to be gone for an hour";
 /// No waiting helps while Calico still has the node.
 const LOST: &str = "a release is let through when its node is known to be gone for an hour: Kubernetes no longer knows it, so \
-    delete its Calico Node first (IPA409)";
+    delete its Calico Node first (calicoctl delete node)";
 /// Waiting does not help: only the history, or the operator, tells this cluster's gone node from another cluster's.
 const STRANGER: &str = "no audit has seen its node as this cluster's: a release wants your word that the machine is off \
     (--node-is-off)";

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::checks::evidence::{only_looks, words};
+use crate::checks::evidence::{is_release, only_looks, words};
 use crate::model::{Code, Finding, Foreign};
 use crate::render::folds::Folds;
 use crate::render::narrow::Narrow;
@@ -45,6 +45,16 @@ pub fn see_all(codes: &[Code], view: &AuditView<'_>) -> String {
         Some(code) => view.nodes_again.see_all(*code, command),
         None => command,
     }
+}
+
+/// Whether a command only shows something.
+pub fn shows_only(command: &Foreign) -> bool {
+    only_looks(command.raw())
+}
+
+/// Whether a command asks once more before it writes.
+pub fn asks_again(command: &Foreign) -> bool {
+    is_release(command.raw())
 }
 
 /// Each command once; what differs in one name alone becomes one command with several names.

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::line::HANG;
 use super::paper::{BOLD, COMMAND, DIM, PLAIN, Text};
-use crate::checks::evidence::{is_release, sandbox};
+use crate::checks::evidence::sandbox;
 use crate::checks::{self, Shown};
 use crate::model::{Finding, Foreign, KeptFinding, MachineNow};
+use crate::render::commands::asks_again;
 use crate::render::number::grouped;
 use crate::render::places::is_named;
 
@@ -49,7 +50,7 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
     lines.extend(own_lines(&shown(finding).lines, all));
     let then = then(finding);
     // A release asks once more before it writes. What writes at once is not to be pasted together with what asks.
-    let is_asked = finding.next.iter().any(|command| is_release(command.raw()));
+    let is_asked = finding.next.iter().any(asks_again);
     lines.extend(told_sandboxes(&told(finding), all, then.as_deref().filter(|_| is_asked)));
     let then = then.filter(|_| !is_asked).map(|then| format!("{ONLY_THEN} {then}"));
     lines.extend(then.map(|then| (HANG, Text::new().field(PLAIN, &then))));

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::io::Result;
 
-use crate::checks::evidence::{is_release, only_looks, sandbox};
+use crate::checks::evidence::sandbox;
 use crate::model::{Code, Finding, Foreign};
-use crate::render::commands::together;
+use crate::render::commands::{asks_again, shows_only, together};
 use crate::render::number::grouped;
 use crate::render::table::details::{ONLY_THEN, sandboxes_of};
 use crate::render::table::paper::{COMMAND, DIM, PLAIN, Paper, Text, short_ids};
@@ -15,7 +15,7 @@ use crate::who::Dossier;
 const MOST: usize = 30;
 
 /// Findings of one kind for which the same is to be done.
-struct Cure<'d> {
+struct Steps<'d> {
     code: Code,
     advice: &'d Foreign,
     findings: Vec<&'d Finding>,
@@ -37,7 +37,7 @@ pub fn write(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
             paper.paragraph(4, 4, &line)?;
         }
         // A release asks once more before it writes.
-        let is_asked = cure.commands.iter().all(|command| is_release(command.raw()) || only_looks(command.raw()));
+        let is_asked = cure.commands.iter().all(|command| asks_again(command) || shows_only(command));
         if !is_asked && cure.findings.iter().any(|finding| sandbox::told(finding).next().is_some()) {
             paper.paragraph(4, 4, &Text::new().field(PLAIN, ONLY_THEN))?;
         }
@@ -60,7 +60,7 @@ pub fn write(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
 }
 
 /// `IPA501: when no sandbox of it is left on the node, delete the endpoint`
-fn heading(cure: &Cure<'_>) -> String {
+fn heading(cure: &Steps<'_>) -> String {
     let name = crate::checks::name(cure.code);
     match cure.advice.is_empty() {
         true => format!("{} {name}:", cure.code),
@@ -69,16 +69,16 @@ fn heading(cure: &Cure<'_>) -> String {
 }
 
 /// What repairs, each command once, where the worst finding says it. Of a finding that says to look first the look as well.
-fn cures(dossier: &Dossier) -> Vec<Cure<'_>> {
+fn cures(dossier: &Dossier) -> Vec<Steps<'_>> {
     let told: HashSet<&Foreign> = dossier.next.iter().collect();
     let mut seen = HashSet::new();
-    let mut cures: Vec<Cure<'_>> = Vec::new();
+    let mut cures: Vec<Steps<'_>> = Vec::new();
     for finding in &dossier.findings {
-        let looks_first = finding.next.first().is_some_and(|command| only_looks(command.raw()));
-        let is_wanted = |command: &&Foreign| looks_first || !only_looks(command.raw());
+        let looks_first = finding.next.first().is_some_and(|command| shows_only(command));
+        let is_wanted = |command: &&Foreign| looks_first || !shows_only(command);
         let own: Vec<&Foreign> =
             finding.next.iter().filter(|c| told.contains(c) && !seen.contains(c)).filter(is_wanted).collect();
-        if own.iter().all(|command| only_looks(command.raw())) {
+        if own.iter().all(|command| shows_only(command)) {
             continue;
         }
         seen.extend(own.iter().copied());
@@ -88,9 +88,12 @@ fn cures(dossier: &Dossier) -> Vec<Cure<'_>> {
                 cure.findings.push(finding);
                 cure.commands.extend(own);
             }
-            None => {
-                cures.push(Cure { code: finding.code, advice: &finding.advice, findings: vec![finding], commands: own })
-            }
+            None => cures.push(Steps {
+                code: finding.code,
+                advice: &finding.advice,
+                findings: vec![finding],
+                commands: own,
+            }),
         }
     }
     cures
