@@ -74,7 +74,7 @@ fn cures(dossier: &Dossier) -> Vec<Steps<'_>> {
     let mut seen = HashSet::new();
     let mut cures: Vec<Steps<'_>> = Vec::new();
     for finding in &dossier.findings {
-        let looks_first = finding.next.first().is_some_and(|command| shows_only(command));
+        let looks_first = finding.next.first().is_some_and(shows_only);
         let is_wanted = |command: &&Foreign| looks_first || !shows_only(command);
         let own: Vec<&Foreign> =
             finding.next.iter().filter(|c| told.contains(c) && !seen.contains(c)).filter(is_wanted).collect();
